@@ -300,3 +300,51 @@ async fn the_lines_grant_what_the_toolsets_lack() -> anyhow::Result<()> {
     check(&found, "rights", "ok")?;
     Ok(())
 }
+
+/// What a token may do with one guest is not taken for what it may do elsewhere, and what is
+/// missing is granted for that guest alone.
+#[tokio::test]
+async fn a_token_for_one_guest_stays_confined() -> anyhow::Result<()> {
+    let mut sim = Sim::start().await?;
+    let id = "narrow@pve!one";
+    let secret = "9d1f0c9e-7a5b-43d2-8e10-fb64c3a7d952";
+    let token = json!({ "cmd": "token", "id": id, "secret": secret,
+        "rights": "/vms/100=VM.Audit+Sys.Audit+Datastore.Audit" });
+    sim.control(token).await?;
+    let host = || {
+        let host = sim.host()?.secret(secret);
+        let host = host.env("PROXMOX_USER", "narrow@pve");
+        let host = host.env("PROXMOX_TOKEN_ID", "one");
+        anyhow::Ok(host.env("PROXMOX_TOKEN_SECRET", secret))
+    };
+    let found = report(host()?, 0).await?;
+    let rights = check(&found, "rights", "warning")?;
+    let toolsets = rights.pointer("/data/toolsets").and_then(Value::as_array);
+    let lacks: Vec<_> = toolsets
+        .context("no toolsets")?
+        .iter()
+        .flat_map(|one| one["lack"].as_array().into_iter().flatten())
+        .filter_map(|one| one["tool"].as_str())
+        .collect();
+    for tool in ["get_node", "list_storage_content", "start_guest"] {
+        assert!(lacks.contains(&tool), "{tool}: {lacks:?}");
+    }
+    assert!(!lacks.contains(&"get_guest"), "{lacks:?}");
+    let commands = rights.pointer("/data/commands").and_then(Value::as_array);
+    let commands = commands.context("no commands")?.clone();
+    let broad = commands
+        .iter()
+        .filter_map(Value::as_str)
+        .find(|line| line.contains("modify /vms "));
+    assert_eq!(broad, None);
+    let run = |host: HostRunner| host.arg("call").arg("create_snapshot").arg("vmid=100");
+    let refused = run(host()?).run(&["snapshot=before"]).await?;
+    assert_eq!(refused.status, Some(1), "{refused:?}");
+    let (first, second) = (host()?, host()?);
+    for line in commands {
+        sim.control(json!({ "cmd": "pveum", "line": line })).await?;
+    }
+    run(first).run(&["snapshot=before"]).await?.assert_succeeds();
+    check(&report(second, 0).await?, "rights", "ok")?;
+    Ok(())
+}

@@ -14,13 +14,11 @@ use crate::purpose::Tool;
 /// The privileges that a token has, by path.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Held {
-    /// On any path.
-    anywhere: BTreeSet<String>,
     /// By path, each with whether it holds below the path, too.
     by_path: BTreeMap<String, BTreeMap<String, bool>>,
 }
 
-/// Privileges that a token has nowhere, and where the tools need them.
+/// Privileges that a token has nowhere where they count, and where the tools need them.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Lack {
     /// The path of the access list above all that the call is about: `/vms`.
@@ -35,16 +33,51 @@ impl Held {
     /// errors of the tools say what to grant.
     pub fn read(answer: &[u8]) -> Option<Self> {
         let answer: Value = serde_json::from_slice(answer).ok()?;
-        let (mut anywhere, mut by_path) = (BTreeSet::new(), BTreeMap::new());
+        let mut by_path = BTreeMap::<String, BTreeMap<String, bool>>::new();
         // Each privilege has a number, which says whether it holds below the path, too.
         for (path, privileges) in answer.get("data")?.as_object()? {
             let privileges = privileges.as_object()?;
-            anywhere.extend(privileges.keys().cloned());
             let privileges = privileges.iter();
             let on_path = privileges.map(|(name, below)| (name.clone(), below.as_u64() != Some(0)));
             by_path.insert(path.clone(), on_path.collect());
         }
-        (!anywhere.is_empty()).then_some(Self { anywhere, by_path })
+        let has_any = by_path.values().any(|names| !names.is_empty());
+        has_any.then_some(Self { by_path })
+    }
+
+    /// Whether a call about something with such a path (`/vms/{vmid}`) may have the privilege
+    /// there, by its name of now or by that of before Proxmox VE 9.
+    fn may_have(&self, name: &str, path: &str) -> bool {
+        let names = [name, before_9(name)];
+        self.by_path.iter().any(|(on, held)| {
+            let below = names.iter().find_map(|name| held.get(*name));
+            below.is_some_and(|below| counts(on, *below, path))
+        })
+    }
+
+    /// Where a privilege is to be granted that is missing on all such paths: on the paths of
+    /// those guests or storages to which the token is confined, if it is.
+    pub fn places(&self, path: &str) -> Vec<String> {
+        let prefix = match path {
+            "/vms" => "VM.",
+            "/storage" => "Datastore.",
+            _ => return vec![path.to_owned()],
+        };
+        let has = |names: &BTreeMap<String, bool>| names.keys().any(|one| one.starts_with(prefix));
+        if self.on(path).any(|name| name.starts_with(prefix)) {
+            return vec![path.to_owned()];
+        }
+        let is_below = |on: &str| family(on) == family(path) && on != path;
+        let narrower = self.by_path.iter();
+        let narrower = narrower.filter(|(on, names)| (is_below(on) || is_pool(on)) && has(names));
+        let narrower: Vec<_> = narrower.map(|(on, _)| on.clone()).collect();
+        // Of guests and storages in a pool, the pool's own path is enough.
+        let pools: Vec<_> = narrower.iter().filter(|on| is_pool(on)).cloned().collect();
+        match (narrower.is_empty(), pools.is_empty()) {
+            (true, _) => vec![path.to_owned()],
+            (_, true) => narrower,
+            _ => pools,
+        }
     }
 
     /// The paths with entries of their own, each with its privileges.
@@ -96,7 +129,26 @@ impl Held {
         let finds_guests = finds_guests(tool);
         let purpose = tool.purpose()?.into_iter();
         let needs = purpose.map(|one| always::needs(one, finds_guests));
-        missing(&Needs::Any(needs.collect()), &self.anywhere)
+        missing(&Needs::Any(needs.collect()), self)
+    }
+}
+
+/// The first part of a path: `vms`; nothing of `/`.
+fn family(path: &str) -> &str {
+    path.split('/').nth(1).unwrap_or_default()
+}
+
+fn is_pool(path: &str) -> bool {
+    path.starts_with("/pool/")
+}
+
+/// Whether what is held on a path, and below it or not, may count for such a path.
+fn counts(on: &str, below: bool, path: &str) -> bool {
+    match (family(on), family(path)) {
+        // Guests and storages have the privileges of their pool.
+        ("pool", "vms" | "storage") => true,
+        ("", family) => below || family.is_empty(),
+        (on, family) => on == family,
     }
 }
 
@@ -176,10 +228,10 @@ fn shortened(names: &[String]) -> Vec<String> {
 }
 
 /// What is missing of the needs. None if there is enough.
-fn missing(needs: &Needs, held: &BTreeSet<String>) -> Option<Needs> {
+fn missing(needs: &Needs, held: &Held) -> Option<Needs> {
     match needs {
-        Needs::OneOf { privileges, .. } => {
-            let has_one = privileges.iter().any(|name| is_held(name, held));
+        Needs::OneOf { privileges, path } => {
+            let has_one = privileges.iter().any(|name| held.may_have(name, path));
             (!has_one).then(|| needs.clone())
         }
         Needs::All(parts) => {
@@ -267,11 +319,6 @@ fn weight_of(lacks: &[Lack]) -> Option<u8> {
     names.map(|name| weight(name)).max()
 }
 
-/// Whether it is held, by its name of now or by that of before Proxmox VE 9.
-fn is_held(name: &str, held: &BTreeSet<String>) -> bool {
-    held.contains(name) || held.contains(before_9(name))
-}
-
 #[cfg(test)]
 mod tests {
     use pve_api::Call;
@@ -294,13 +341,26 @@ mod tests {
     }
 
     #[test]
-    fn a_privilege_counts_on_any_path() {
-        let answer = br#"{"data":{"/vms/100":{"VM.Audit":1},"/nodes":{"Sys.Audit":0}}}"#;
+    fn a_privilege_counts_where_it_means_something() {
+        let answer = br#"{"data":{"/vms/100":{"VM.Audit":1,"Sys.Audit":1},"/nodes":{"Sys.Audit":0},
+            "/pool/lab":{"Datastore.Audit":1}}}"#;
         let read = Held::read(answer).unwrap();
-        assert_eq!(read.anywhere, held(&["VM.Audit", "Sys.Audit"]).anywhere);
+        for (name, path, expected) in [
+            ("VM.Audit", "/vms/{vmid}", true),
+            ("Sys.Audit", "/nodes/{node}", true),
+            ("Sys.Audit", "/", false),
+            ("VM.Audit", "/storage/{storage}", false),
+            ("Datastore.Audit", "/storage/{storage}", true),
+            ("Datastore.Audit", "/nodes/{node}", false),
+        ] {
+            assert_eq!(read.may_have(name, path), expected, "{name} on {path}");
+        }
+        assert!(held(&["Sys.Audit"]).may_have("Sys.Audit", "/nodes/{node}"));
+        let root = Held::read(br#"{"data":{"/":{"Sys.Audit":0}}}"#).unwrap();
+        assert!(root.may_have("Sys.Audit", "/") && !root.may_have("Sys.Audit", "/nodes/{node}"));
         assert!(read.on("/nodes").eq(["Sys.Audit"]));
         assert_eq!(read.on("/nodes/pve1").count(), 0);
-        assert!(read.on("/vms/100/x").eq(["VM.Audit"]));
+        assert!(read.on("/vms/100/x").eq(["Sys.Audit", "VM.Audit"]));
         for none in [
             "{}",
             r#"{"data":{}}"#,
@@ -313,9 +373,22 @@ mod tests {
     }
 
     #[test]
+    fn what_is_missing_is_granted_where_the_token_is_confined() {
+        let of = |answer: &str| Held::read(answer.as_bytes()).unwrap();
+        let guest = of(r#"{"data":{"/vms/101":{"VM.Audit":1},"/vms":{}}}"#);
+        assert_eq!(guest.places("/vms"), ["/vms/101"]);
+        assert_eq!(guest.places("/storage"), ["/storage"]);
+        let pool = of(r#"{"data":{"/pool/lab":{"VM.Audit":1},"/vms/7":{"VM.Audit":1}}}"#);
+        assert_eq!(pool.places("/vms"), ["/pool/lab"]);
+        let all = of(r#"{"data":{"/vms":{"VM.Audit":1},"/vms/101":{"VM.PowerMgmt":1}}}"#);
+        assert_eq!(all.places("/vms"), ["/vms"]);
+        assert_eq!(all.places("/nodes"), ["/nodes"]);
+    }
+
+    #[test]
     fn alternatives_and_groups_are_told_apart() {
         let lacks = |needs: &'static str, names: &[&str]| {
-            let missing = super::missing(&Needs::read(needs).unwrap(), &held(names).anywhere);
+            let missing = super::missing(&Needs::read(needs).unwrap(), &held(names));
             missing.map(|needs| words(&needs, false))
         };
         let download = "A.Template on /storage/{storage}, and (S.Audit and S.Modify on /, or \
@@ -345,7 +418,12 @@ mod tests {
         let both = Needs::read(both).unwrap();
         let one = Needs::read("A.Modify on /").unwrap();
         for parts in [vec![both.clone(), one.clone()], vec![one.clone(), both]] {
-            let missing = super::missing(&Needs::Any(parts), &BTreeSet::new());
+            let missing = super::missing(
+                &Needs::Any(parts),
+                &Held {
+                    by_path: BTreeMap::new(),
+                },
+            );
             assert_eq!(missing, Some(one.clone()));
         }
     }
@@ -355,7 +433,7 @@ mod tests {
         let needs = "Datastore.AllocateTemplate on /storage/{storage}, and (Sys.Audit and \
                      Sys.Modify on /, or Sys.AccessNetwork on /nodes/{node})";
         let mut lacks = Vec::new();
-        let held = held(&["Sys.Audit"]).anywhere;
+        let held = held(&["Sys.Audit"]);
         let missing = super::missing(&Needs::read(needs).unwrap(), &held);
         least(&missing.unwrap(), &mut lacks);
         let lacks: Vec<_> = lacks

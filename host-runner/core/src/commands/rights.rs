@@ -81,7 +81,7 @@ impl Rights {
             for lack in &lacks {
                 let paths = match lack.path == "/vms" && !pools.is_empty() {
                     true => pools.iter().map(|pool| format!("/pool/{pool}")).collect(),
-                    false => vec![lack.path.clone()],
+                    false => held.places(&lack.path),
                 };
                 for path in paths {
                     let on_path = missing.entry(path).or_default();
