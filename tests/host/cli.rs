@@ -247,16 +247,19 @@ async fn advice_on_the_command_line_fits_the_mistake() -> anyhow::Result<()> {
     for (arguments, advice) in [
         (
             &["call", "get_guest", "--vmid", "101"][..],
-            "such as vmid=101;",
+            "written as name=value, without dashes;",
         ),
-        (&["call", "get_guest", "--vmid=101"], "such as vmid=101;"),
+        (
+            &["call", "get_guest", "--vmid=101"],
+            "written as name=value, without dashes;",
+        ),
         (
             &["call", "list_guests", "--status", "running"],
             "`host-runner tools list_guests`",
         ),
         (
             &["policy", "explain", "get_guest", "--vmid", "101"],
-            "such as vmid=101;",
+            "written as name=value, without dashes;",
         ),
         (
             &["-o", "table", "policy", "show"],

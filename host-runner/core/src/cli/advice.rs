@@ -76,12 +76,12 @@ fn advise(error: &mut clap::Error, words: &[String]) {
         .iter()
         .find(|names| usage.contains(&format!("{} {} ", Cli::NAME, names.join(" "))));
     if let (Some(command), true) = (of_tool, wrong.starts_with("--")) {
-        of_tool_argument(error, command, &wrong, words);
+        of_tool_argument(error, command, words);
     }
 }
 
 /// The arguments of tools have no dashes.
-fn of_tool_argument(error: &mut clap::Error, command: &[&str], wrong: &str, words: &[String]) {
+fn of_tool_argument(error: &mut clap::Error, command: &[&str], words: &[String]) {
     let suggested = match error.get(ContextKind::SuggestedArg) {
         Some(ContextValue::String(suggested)) => Some(suggested.as_str()),
         _ => None,
@@ -94,17 +94,6 @@ fn of_tool_argument(error: &mut clap::Error, command: &[&str], wrong: &str, word
         // An option of the command was meant.
         Some(_) => return,
     }
-    let name = wrong.trim_start_matches('-').replace('-', "_");
-    // A value may be a secret; a number is none.
-    let value = words.iter().enumerate().find_map(|(at, word)| {
-        match word.strip_prefix(wrong)?.strip_prefix('=') {
-            Some(value) => Some(value),
-            None => words.get(at.saturating_add(1)).map(String::as_str),
-        }
-    });
-    let value =
-        value.filter(|value| !value.is_empty() && value.bytes().all(|byte| byte.is_ascii_digit()));
-    let value = value.unwrap_or("VALUE");
     let tool = match words
         .iter()
         .skip_while(|word| command.last() != Some(&word.as_str()))
@@ -116,8 +105,8 @@ fn of_tool_argument(error: &mut clap::Error, command: &[&str], wrong: &str, word
     insert(
         error,
         &format!(
-            "the arguments of a tool are written without dashes, such as {name}={value}; \
-             `{} tools {tool}` lists them",
+            "the arguments of a tool are written as name=value, without dashes; `{} tools {tool}` \
+             lists them",
             Cli::NAME
         ),
     );

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use host_runner_policy::fit::Held;
-use host_runner_policy::{PolicyFile, lookup};
+use host_runner_policy::{PolicyFile, Preset, lookup};
 use serde_json::Value;
 
 use super::rights::Rights;
@@ -24,6 +24,7 @@ pub(super) struct Inquiry {
     memory_bytes: usize,
     sandbox: Arc<Sandbox>,
     choice: Choice,
+    preset: Preset,
     user: String,
     token: String,
 }
@@ -77,6 +78,7 @@ impl Inquiry {
             memory_bytes: operator.options.limits().memory_bytes,
             sandbox: Arc::new(sandbox),
             choice,
+            preset: file.preset.unwrap_or_default(),
             user: settings.user.clone(),
             token: format!("{}!{}", settings.user, settings.token_name),
         })
@@ -85,6 +87,11 @@ impl Inquiry {
     /// The token with its owner: `user@realm!name`.
     pub(super) fn token(&self) -> &str {
         &self.token
+    }
+
+    /// What the policy allows.
+    pub(super) fn preset(&self) -> Preset {
+        self.preset
     }
 
     /// The user that owns the token.

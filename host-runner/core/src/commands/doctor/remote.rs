@@ -64,9 +64,13 @@ fn of_tls(tls: &Handshake, trust: &Trust) -> Check {
     let version = tls.version.unwrap_or("TLS");
     let leaf = tls.chain.first();
     let subject = leaf.map_or("", |leaf| leaf.subject.as_str());
+    let now = SystemTime::now();
     let has_expired = leaf
         .and_then(|leaf| leaf.not_after)
-        .is_some_and(|end| end < SystemTime::now());
+        .is_some_and(|end| end < now);
+    let is_early = leaf
+        .and_then(|leaf| leaf.not_before)
+        .is_some_and(|start| start > now);
     let check = match trust {
         Trust::Unverified => Check::warning(
             "tls",
@@ -91,6 +95,14 @@ fn of_tls(tls: &Handshake, trust: &Trust) -> Check {
             "renew it (on a node with the cluster's own certificates, `pvecm updatecerts --force`), \
              and update PROXMOX_FINGERPRINT if it is set",
         ),
+        _ if is_early => Check::warning(
+            "tls",
+            format!(
+                "{version}, the certificate ({subject}) is not valid yet; it is accepted because the \
+                 settings name it"
+            ),
+        )
+        .next("compare the clocks of the node and of this machine"),
         _ => Check::ok(
             "tls",
             format!("{version}, the certificate ({subject}) is accepted"),

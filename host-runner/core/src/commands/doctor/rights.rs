@@ -1,5 +1,6 @@
 //! Which tools the token can use, and the names of the policy that the cluster does not have.
 
+use host_runner_policy::Preset;
 use serde_json::{Value, json};
 
 use super::report::Check;
@@ -13,7 +14,7 @@ pub(super) async fn check(inquiry: &Inquiry, version: &Version) -> Vec<Check> {
         Ok(None) => return vec![of_nothing(inquiry)],
         Err(error) => return vec![Check::problem("rights", error.to_string())],
     };
-    let mut checks = vec![of_rights(&rights)];
+    let mut checks = vec![of_rights(&rights, inquiry.preset())];
     let missing = inquiry.missing_of_scope().await;
     checks.extend(missing.iter().map(|line| Check::warning("scope", line)));
     checks
@@ -34,7 +35,7 @@ fn of_nothing(inquiry: &Inquiry) -> Check {
         ))
 }
 
-fn of_rights(rights: &Rights) -> Check {
+fn of_rights(rights: &Rights, preset: Preset) -> Check {
     let (all, work, coarse) = (rights.all(), rights.working(), rights.coarse());
     let check = match (work == 0, work + coarse == all) {
         (true, _) if all > 0 => Check::problem("rights", "the token has no privilege for any tool"),
@@ -55,7 +56,7 @@ fn of_rights(rights: &Rights) -> Check {
         .commands
         .iter()
         .fold(check, |check, line| check.next(line.as_str()));
-    let check = match work + coarse == all {
+    let check = match work + coarse == all || preset == Preset::Observe {
         true => check,
         false => check.next("or leave these tools out, for example with --preset observe"),
     };

@@ -107,11 +107,12 @@ impl Writer {
         let header = line(&|column| column.heading.clone());
         self.lines.push(style::bold(header, self.bold));
         for (at, row) in rows.iter().enumerate() {
-            self.lines.push(line(&|column| column.cell(at).to_owned()));
+            self.lines.push(line(&|column| column.shown(at)));
             let more = layout.more.iter().filter(|one| !one.cell(at).is_empty());
             let more = more.map(|column| format!("{}: {}", column.heading, column.cell(at)));
             self.wrap(more, depth + 2);
-            let below = layout.below.iter();
+            let cut = layout.beside.iter().filter(|column| column.is_cut(at));
+            let below = cut.chain(&layout.below);
             let below = below.filter_map(|column| row.get_key_value(&column.name));
             let below = below.filter(|(_, value)| !is_empty(value));
             let below = below.map(|(name, value)| (name.clone(), value.clone()));
@@ -119,19 +120,19 @@ impl Writer {
         }
     }
 
-    /// Parts separated by commas, in as many lines as it takes.
+    /// Parts separated by semicolons, in as many lines as it takes.
     fn wrap(&mut self, parts: impl Iterator<Item = String>, depth: usize) {
         let indent = "  ".repeat(depth);
         let mut line = String::new();
         for part in parts {
             let width = indent.len() + line.chars().count() + part.chars().count();
-            // A comma and a blank, and the comma of the next one.
+            // A semicolon and a blank, and the semicolon of the next one.
             if !line.is_empty() && width + 3 > self.width {
-                self.lines.push(format!("{indent}{line},"));
+                self.lines.push(format!("{indent}{line};"));
                 line.clear();
             }
             if !line.is_empty() {
-                line.push_str(", ");
+                line.push_str("; ");
             }
             line.push_str(&part);
         }
@@ -163,7 +164,10 @@ impl Layout {
             let widest = beside.iter().enumerate();
             let widest = widest.max_by_key(|(_, column)| column.width);
             match widest {
-                Some((at, column)) if column.width > LONG => below.push(beside.remove(at)),
+                Some((at, column)) if column.width > LONG => match beside.get_mut(at) {
+                    Some(column) if column.has_few_long() => column.width = LONG,
+                    _ => below.push(beside.remove(at)),
+                },
                 _ => break,
             }
         }
@@ -195,6 +199,28 @@ struct Column {
 }
 
 impl Column {
+    /// Whether most of the cells are not long.
+    fn has_few_long(&self) -> bool {
+        let long = (0..self.cells.len()).filter(|at| self.cell(*at).chars().count() > LONG);
+        self.heading.chars().count() <= LONG && long.count() * 2 < self.cells.len()
+    }
+
+    /// Whether the cell of a row is cut off, and so has to be shown elsewhere, too.
+    fn is_cut(&self, row: usize) -> bool {
+        self.cell(row).chars().count() > self.width
+    }
+
+    /// The cell of a row, as far as there is room.
+    fn shown(&self, row: usize) -> String {
+        match self.is_cut(row) {
+            true => {
+                let start = self.cell(row).chars().take(self.width.saturating_sub(1));
+                start.chain(['…']).collect()
+            }
+            false => self.cell(row).to_owned(),
+        }
+    }
+
     /// The cell of a row.
     fn cell(&self, row: usize) -> &str {
         self.cells.get(row).map_or("", String::as_str)
@@ -309,7 +335,7 @@ mod tests {
             "guests:\n\
              \x20 vmid  name      locked    uptime\n\
              \x20  100  web\n\
-             \x20     memory_total: 4.0 GiB,\n\
+             \x20     memory_total: 4.0 GiB;\n\
              \x20     tags: a, b\n\
              \x20 1001  database  yes     1 day 1h\n\
              total: 2"
@@ -334,6 +360,31 @@ mod tests {
                  \x20     upid: {upid}\n\
                  \x20 pve2  vzdump\n\
                  \x20     upid: UPID:pve2"
+            )
+        );
+    }
+
+    /// One long name does not take the column from the others.
+    #[test]
+    fn a_long_cell_among_short_ones_is_cut() {
+        let long = "x".repeat(40);
+        let value = json!({
+            "guests": [
+                { "name": "web", "vmid": 100 },
+                { "name": long, "vmid": 101 },
+                { "name": "db", "vmid": 102 },
+            ],
+        });
+        assert_eq!(
+            text(40, &value),
+            format!(
+                "guests:\n\
+                 \x20 name                      vmid\n\
+                 \x20 web                        100\n\
+                 \x20 {}…   101\n\
+                 \x20     name: {long}\n\
+                 \x20 db                         102",
+                "x".repeat(23)
             )
         );
     }

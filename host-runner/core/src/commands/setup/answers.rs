@@ -6,7 +6,7 @@ use zeroize::Zeroizing;
 
 use crate::cli::Operator;
 use crate::commands::CommandError;
-use crate::settings::{Settings, Sources, Variable};
+use crate::settings::{Settings, Sources, Variable, is_like_a_secret};
 
 /// Addresses as the settings have them: with `https://`, and where that was missing, with the
 /// port of Proxmox VE. What has a scheme stays as it is.
@@ -114,6 +114,15 @@ impl Answers {
 
     /// Fails unless a user and a token can have these names.
     pub(super) fn check_names(user: &str, token: &str) -> Result<(), CommandError> {
+        let refused = |text: &str| Err(CommandError::Usage(text.to_owned()));
+        if token.is_empty() {
+            return refused("the token has no name: it is written as user@realm!name");
+        }
+        if is_like_a_secret(token) {
+            return refused(
+                "the name of the token looks like its secret: the name is a word, such as assistant",
+            );
+        }
         let mut alone = Self::default();
         alone.set(Variable::Url, format!("https://pve:{PORT}"));
         alone.set(Variable::User, user.to_owned());

@@ -25,7 +25,7 @@ pub(super) async fn accept(user: User, answers: &mut Answers) -> Result<(), Comm
         match (&probe.fault, leaf) {
             (Some(fault), _) if is_down(probe) && some_answer => user.tell(&format!(
                 "warning: {address}: {}; the other addresses are used until it answers",
-                fault.what
+                cause(address, fault)
             )),
             (None, leaf) => {
                 let leaf = leaf.ok_or_else(|| no_certificate(address))?;
@@ -150,10 +150,14 @@ fn is_down(probe: &Probe) -> bool {
 }
 
 fn failed(address: &str, fault: &Fault) -> CommandError {
-    // Of a connection, the address is a part of what is wrong.
-    let what = fault.what.strip_prefix(&format!("{address}: "));
-    let what = what.unwrap_or(&fault.what);
+    let what = cause(address, fault);
     CommandError::Unhealthy(format!("{address}: {what}: {}", fault.next))
+}
+
+/// What is wrong. Of a connection, the address is a part of it.
+fn cause<'a>(address: &str, fault: &'a Fault) -> &'a str {
+    let what = fault.what.strip_prefix(&format!("{address}: "));
+    what.unwrap_or(&fault.what)
 }
 
 fn no_certificate(address: &str) -> CommandError {

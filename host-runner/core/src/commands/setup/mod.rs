@@ -27,7 +27,7 @@ use crate::clients::Client;
 use crate::engine::Embedded;
 use crate::operator_file::MAX_SECRET_BYTES;
 use crate::secret::Secret;
-use crate::settings::{Settings, Variable, is_like_a_secret, own_file};
+use crate::settings::{Settings, Variable, own_file};
 
 /// The user that is suggested.
 const USER: &str = "mcp@pve";
@@ -380,13 +380,6 @@ async fn token(user: User, answers: &mut Answers) -> Result<(), CommandError> {
 
 /// Fails with what is wrong with the names of a user and a token.
 fn checked(owner: &str, name: &str) -> Result<(), String> {
-    if is_like_a_secret(name) {
-        return Err(
-            "this is a secret: enter the name of the token, such as assistant; the secret is asked \
-             for after that"
-                .to_owned(),
-        );
-    }
     Answers::check_names(owner, name).map_err(|error| error.to_string())
 }
 
@@ -424,7 +417,12 @@ fn from_stdin() -> Result<Zeroizing<String>, CommandError> {
     let most = u64::try_from(MAX_SECRET_BYTES).unwrap_or(u64::MAX);
     let mut text = Zeroizing::new(String::new());
     std::io::stdin().take(most).read_to_string(&mut text)?;
-    Ok(Zeroizing::new(text.trim().to_owned()))
+    match text.trim() {
+        "" => Err(CommandError::Usage(
+            "stdin holds no secret: pass the secret of the token there".to_owned(),
+        )),
+        secret => Ok(Zeroizing::new(secret.to_owned())),
+    }
 }
 
 /// Configures the clients that were named, and says how to go on.

@@ -72,6 +72,11 @@ impl Grant<'_> {
             path,
         } = *self;
         let role = role(preset);
+        let add_user = match user {
+            // It is there, and has all privileges.
+            "root@pam" => String::new(),
+            user => format!("pveum user add {}\n", quote(user)),
+        };
         let token_id = quote(&format!("{user}!{token}"));
         let (user, token, path) = (quote(user), quote(token), quote(path));
         let new = privileges(preset).join(" ");
@@ -90,7 +95,7 @@ impl Grant<'_> {
              #pveum role add {role} --privs \"{old}\"\n\
              {agent}\
              # the user, and a token with the role, but no more:\n\
-             pveum user add {user}\n\
+             {add_user}\
              pveum user token add {user} {token} --privsep 1\n\
              pveum acl modify {path} --users {user} --roles {role}\n\
              pveum acl modify {path} --tokens {token_id} --roles {role}"
