@@ -52,6 +52,8 @@ pub(super) fn host_runner(
         "CARGO_ENCODED_RUSTFLAGS",
         flags(workspace, target).join("\u{1f}"),
     );
+    // The allocator, which is written in C, says when it was compiled.
+    command.env("SOURCE_DATE_EPOCH", "0");
     command.envs(variables.iter().cloned());
     // Where Rust brings its own linker: functions that are the same are there
     // once, and the addresses to adjust at the start as a bitmap.
