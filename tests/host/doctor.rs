@@ -344,7 +344,10 @@ async fn a_token_for_one_guest_stays_confined() -> anyhow::Result<()> {
     for line in commands {
         sim.control(json!({ "cmd": "pveum", "line": line })).await?;
     }
-    run(first).run(&["snapshot=before"]).await?.assert_succeeds();
+    run(first)
+        .run(&["snapshot=before"])
+        .await?
+        .assert_succeeds();
     check(&report(second, 0).await?, "rights", "ok")?;
     Ok(())
 }
