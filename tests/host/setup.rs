@@ -266,8 +266,8 @@ async fn restrictions_that_would_be_lost_are_refused() -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Clients are named as at the prompt. A file that cannot be changed is left, and what to do
-/// then is said.
+/// Clients are named as at the prompt. A file that cannot be changed is left, and the message
+/// names the next step.
 #[tokio::test]
 async fn clients_are_configured_as_far_as_possible() -> anyhow::Result<()> {
     let sim = Sim::start().await?;

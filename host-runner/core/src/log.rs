@@ -38,8 +38,8 @@ pub(crate) const REFUSALS: &str = concat!(env!("CARGO_CRATE_NAME"), "::refusals"
 static FORMAT: OnceLock<LogFormat> = OnceLock::new();
 
 /// Logs to stderr from now on. Libraries never log more than their warnings:
-/// their more detailed messages may hold arguments, and so secrets. Without `refusals`, requests that
-/// are refused are not logged: somebody who makes a call reads of them in its error.
+/// their more detailed messages may hold arguments, and so secrets. Without `refusals`,
+/// requests that are refused are not logged: whoever makes a call reads of them in its error.
 pub(crate) fn init(level: LevelFilter, format: LogFormat, refusals: bool) {
     let _ = FORMAT.set(format);
     let targets = Targets::new()

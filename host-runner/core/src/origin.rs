@@ -37,7 +37,7 @@ pub(crate) enum OriginError {
     /// The host looks like an IP address, and is none.
     #[error("has an IP address that does not exist")]
     Address,
-    /// There is no host.
+    /// It has no host.
     #[error("has no host")]
     NoHost,
     /// The host's name has characters that are not ASCII. The tables for them would

@@ -2,8 +2,8 @@
 //! each field.
 //!
 //! Numbers of bytes and seconds are rounded to what a person reads at a glance. What is itself
-//! a list or an object stands below its row. Where a table is wider than the terminal, long
-//! texts stand there, too, and if that is not enough, what is in its last columns.
+//! a list or an object stands below its row. If a table is wider than the terminal, long texts
+//! stand there, too, and if it is still too wide, so does what is in its last columns.
 
 use serde_json::{Map, Value};
 
